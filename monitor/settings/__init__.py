@@ -1,0 +1,1 @@
+"""Configuration: YAML and environment become frozen objects once, at the door."""

@@ -1,0 +1,44 @@
+"""Durations and rates as people write them: ``90d``, ``1h30m``, ``250ms``, ``50/s``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d|w)\s*)+")
+
+
+def parse_duration(value: Any) -> timedelta:
+    """A duration from ``1h30m`` and the like.
+
+    Raises:
+        ValueError: it is not a duration; the message says what is.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(value)))
+    raise ValueError(f"{value!r} is not a duration; write a number and a unit (ms, s, m, h, d, w), such as 90d or 1h30m")
+
+
+def parse_rate(value: Any) -> float:
+    """Events per second from ``50/s``, ``3000/m``, ``100/h`` or ``5/d``.
+
+    Raises:
+        ValueError: it is not a rate; the message says what is.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|m|h|d)\s*", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a rate; write a number per unit of time, such as 50/s or 100/h")
+    return float(match[1]) / _UNITS[match[2]]
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Rate = Annotated[float, BeforeValidator(parse_rate)]
