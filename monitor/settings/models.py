@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitor.settings.duration import Duration, Rate
+from incidents.duration import Duration
+from monitor.settings.rate import Rate
 
 
 class Frozen(BaseModel):

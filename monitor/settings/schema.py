@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from monitor.settings.duration import Duration
+from incidents.duration import Duration
 from monitor.settings.models import Frozen, ModelSettings
 
 
