@@ -44,7 +44,9 @@ class Fenced(Exception):  # noqa: N818 -- not an error: the partition has anothe
     """Another owner claimed the partition since; nothing of this transaction may be kept."""
 
     def __init__(self, claim: Claim) -> None:
-        super().__init__(f"partition {claim.partition} of source {claim.source} has another owner since epoch {claim.epoch}")
+        super().__init__(
+            f"partition {claim.partition} of source {claim.source} has another owner since epoch {claim.epoch}"
+        )
         self.claim = claim
 
 
@@ -52,14 +54,21 @@ def claim(session: Session, source: str, partition: str, owner: str, now: dateti
     """Take a partition over: raise its epoch and load what the store knows of it."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(PartitionRow).values(
-        source=source, partition=partition, epoch=1, owner=owner, offset=None, token="", claimed_at=now, updated_at=now
+        source=source,
+        partition=partition,
+        epoch=1,
+        owner=owner,
+        offset=None,
+        token="",
+        claimed_at=now,
+        updated_at=now,
     )
     statement = statement.on_conflict_do_update(
         index_elements=[PartitionRow.source, PartitionRow.partition],
         set_={"epoch": PartitionRow.epoch + 1, "owner": owner, "claimed_at": now},
     )
     session.execute(statement)
-    return _load(session, source, partition, owner)
+    return _load(session, source, partition)
 
 
 def reload(session: Session, held: Claim) -> Restored:
@@ -68,13 +77,13 @@ def reload(session: Session, held: Claim) -> Restored:
     Raises:
         Fenced: somebody else claimed it in the meantime.
     """
-    restored = _load(session, held.source, held.partition, held.owner)
+    restored = _load(session, held.source, held.partition)
     if restored.claim != held:
         raise Fenced(held)
     return restored
 
 
-def _load(session: Session, source: str, partition: str, owner: str) -> Restored:
+def _load(session: Session, source: str, partition: str) -> Restored:
     row = session.execute(
         select(PartitionRow.epoch, PartitionRow.offset, PartitionRow.token, PartitionRow.owner).where(
             PartitionRow.source == source, PartitionRow.partition == partition
@@ -86,15 +95,13 @@ def _load(session: Session, source: str, partition: str, owner: str) -> Restored
         )
     )
     return Restored(
-        claim=Claim(source=source, partition=partition, epoch=row.epoch, owner=row.owner if row.owner != owner else owner),
+        claim=Claim(source=source, partition=partition, epoch=row.epoch, owner=row.owner),
         position=None if row.offset is None else Position(row.offset, row.token),
         parts=dict(parts.tuples().all()),
     )
 
 
-def commit(
-    session: Session, held: Claim, position: Position, parts: Mapping[str, bytes | None], now: datetime
-) -> None:
+def commit(session: Session, held: Claim, position: Position, parts: Mapping[str, bytes | None], now: datetime) -> None:
     """Write a partition's position and the parts of its state that changed (None deletes a part).
 
     Must be the first statement of its transaction: on SQLite and PostgreSQL alike the fenced update takes the row's

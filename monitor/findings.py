@@ -77,7 +77,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def monitor_finding(  # noqa: PLR0913 -- one keyword per column of the finding
+def monitor_finding(
     *,
     source: str,
     partition: str,
