@@ -132,6 +132,8 @@ class Detector(ABC, Generic[C]):
     kind: ClassVar[str]
     """The detector's name in the table, in configuration and in findings."""
     stream: ClassVar[Stream]
+    needs_baseline: ClassVar[bool] = False
+    """Whether it is built anew when the model's baseline is learned or replaced."""
 
     @abstractmethod
     def observe(self, chunk: C) -> list[Verdict]:
