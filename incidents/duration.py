@@ -23,7 +23,9 @@ def parse_duration(value: Any) -> timedelta:
         return value
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return timedelta(seconds=sum(float(n) * UNIT_SECONDS[unit] for n, unit in _PART.findall(value)))
-    raise ValueError(f"{value!r} is not a duration; write a number and a unit (ms, s, m, h, d, w), such as 90d or 1h30m")
+    raise ValueError(
+        f"{value!r} is not a duration; write a number and a unit (ms, s, m, h, d, w), such as 90d or 1h30m"
+    )
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
