@@ -15,6 +15,9 @@ from monitor.records import SeriesKey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from monitor.sources.base import Gap
+    from monitor.watch import Decided, Quarantine
+
 MONITOR = "monitor"
 """Kind of the findings about the monitor itself: data gaps, quarantined detectors, floods of invalid records."""
 
@@ -110,6 +113,51 @@ def monitor_finding(
         series=SeriesKey(model=model, version="", subject=f"{change}:{subject}" if subject else change),
         verdict=verdict,
         detected=detected,
+    )
+
+
+def finding_of(source: str, partition: str, model: str, version: str, decided: Decided) -> Finding:
+    """The finding of a detector's verdict."""
+    verdict = decided.verdict
+    return Finding(
+        source=source,
+        partition=partition,
+        offset=decided.offset,
+        detector=decided.detector,
+        series=SeriesKey(model, version, verdict.subject, verdict.segment),
+        verdict=verdict,
+        detected=decided.time,
+    )
+
+
+def quarantine_finding(source: str, partition: str, model: str, failure: Quarantine) -> Finding:
+    """A detector raised an error and no longer watches: whoever relies on it must hear of it."""
+    return monitor_finding(
+        source=source,
+        partition=partition,
+        offset=failure.offset,
+        detector="pipeline",
+        change="quarantine",
+        subject=failure.detector,
+        model=model,
+        detected=failure.time,
+        summary=f"The {failure.detector} detector of {model or 'requests to no known model'} failed "
+        f"({failure.error}) and watches no longer; the others go on. It is tried again when the daemon restarts",
+    )
+
+
+def gap_finding(source: str, gap: Gap, now: float) -> Finding:
+    """Records were gone before they could be read: what happened in them is unknown."""
+    return monitor_finding(
+        source=source,
+        partition=gap.partition,
+        offset=gap.start,
+        detector="pipeline",
+        change="gap",
+        subject=source,
+        detected=now,
+        summary=gap.sentence,
+        evidence={"from": gap.start, "to": gap.end},
     )
 
 

@@ -73,6 +73,8 @@ class StreamWatch:
         self, offsets: Sequence[int], times: Sequence[float], payload: Sequence[Any]
     ) -> tuple[list[Decided], list[Quarantine]]:
         """Take in consecutive records (or losses) of the stream."""
+        if not offsets:
+            return [], []
         self._fed = True
         chunk = self._chunk(offsets, times, payload)
         decided: list[Decided] = []
@@ -148,6 +150,11 @@ class StreamWatch:
         self.quarantined[kind] = _where(error)
         metrics.DETECTOR_QUARANTINED.labels(self._model, kind).set(1)
         log.error("detector quarantined", model=self._model, detector=kind, error=self.quarantined[kind])
+
+
+def last_offset(clock: bytes) -> int:
+    """The newest offset in a stored clock part."""
+    return int(_LAST.unpack(clock[-_LAST.size :])[0])
 
 
 def _where(error: Exception) -> str:
